@@ -49,6 +49,7 @@ HOMES = {
     "httpx2": ["agent/*"],
     "mcp": ["agent/*"],
     "mcp_types": ["agent/*"],
+    "nacl": ["protocol/admission/proof"],
     "openai": ["agent/*"],
     "prometheus_client": ["web/metrics"],
     "prompt_toolkit": ["cli/*"],

@@ -43,7 +43,7 @@ LATER = (
     "gateway.reload.answers",
     "gateway.rpc.config_writer",
     "gateway.web.metrics",
-    "cryptography.hazmat.primitives.asymmetric.ed25519",
+    "nacl.bindings",
 )
 """Modules that are imported on first use, the most urgent first. tests/web/test_app.py compares it with the program."""
 MISSING = "The gateway's program was replaced or removed while it ran; openclaw-gateway doctor says more.\n"

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
@@ -16,10 +17,25 @@ from cryptography.hazmat.primitives.serialization import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.protocol.admission.proof import DeviceProof, Key, Signed, decode, is_key, normalise_key, payloads, verify
+from gateway.protocol.admission.proof import (
+    DeviceProof,
+    Key,
+    Signed,
+    decode,
+    is_key,
+    normalise_key,
+    payloads,
+    signs,
+    verify,
+)
 from gateway.protocol.frames import WireError
 
-CAPTURED = json.loads((Path(__file__).parents[1] / "data" / "device_proofs.json").read_text())
+DATA = Path(__file__).parents[1] / "data"
+CAPTURED = json.loads((DATA / "device_proofs.json").read_text())
+EDGES = json.loads((DATA / "ed25519_edges.json").read_text())
+"""Keys and signatures for the message "hello", made by the curve's arithmetic where verifiers have disagreed."""
+NEUTRAL = bytes([1, *[0] * 31])
+"""The spelling of the neutral point."""
 NOW = 1_795_340_000_000
 KEY = Ed25519PrivateKey.from_private_bytes(b"k" * 32)
 RAW = KEY.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
@@ -241,7 +257,7 @@ def test_a_key_has_one_spelling(y: int, sign: int) -> None:
 
 def test_the_signature_that_fits_every_message_fits_none() -> None:
     """R and A are the identity, S is 0: S·B = R + h·A, whatever h is. libcrypto takes it."""
-    raw = bytes([1, *[0] * 31])
+    raw = NEUTRAL
     Ed25519PublicKey.from_public_bytes(raw).verify(raw + bytes(32), b"whatever")
     proof = DeviceProof(hashlib.sha256(raw).hexdigest(), spell(raw), spell(raw + bytes(32)), NOW, "n")
     refused = verify(proof, SIGNED, protocol=4, challenge="n", now_ms=NOW, local=True)
@@ -251,3 +267,33 @@ def test_the_signature_that_fits_every_message_fits_none() -> None:
 @given(st.binary(min_size=32, max_size=32))
 def test_the_key_of_whoever_made_one_is_taken(seed: bytes) -> None:
     assert is_key(Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw())
+
+
+def libcrypto_signs(key: bytes, signature: bytes, message: bytes) -> bool:
+    """The answer of the library of OpenClaw's own gateway."""
+    try:
+        Ed25519PublicKey.from_public_bytes(key).verify(signature, message)
+    except InvalidSignature:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("edge", EDGES, ids=lambda edge: edge["case"])
+def test_both_libraries_agree_where_verifiers_have_disagreed(edge: dict[str, Any]) -> None:
+    key, signature = bytes.fromhex(edge["key"]), bytes.fromhex(edge["signature"])
+    assert is_key(key)
+    assert signs(key, signature, b"hello") is edge["taken"]
+    # libcrypto takes an R of small order. No signer makes one by the standard, and who holds the key can sign anyway.
+    assert libcrypto_signs(key, signature, b"hello") is (edge["taken"] or signature[:32] == NEUTRAL)
+
+
+@given(st.binary(min_size=32, max_size=32), st.binary(max_size=99), st.integers(0, 511), st.binary(max_size=1))
+def test_both_libraries_agree_on_what_is_signed_and_on_each_bit_of_it(
+    seed: bytes, message: bytes, bit: int, more: bytes
+) -> None:
+    private = Ed25519PrivateKey.from_private_bytes(seed)
+    key, signature = private.public_key().public_bytes_raw(), private.sign(message)
+    assert signs(key, signature, message) and libcrypto_signs(key, signature, message)
+    other = (int.from_bytes(signature, "little") ^ 1 << bit).to_bytes(64, "little")
+    assert not signs(key, other, message) and not libcrypto_signs(key, other, message)
+    assert signs(key, signature, message + more) is libcrypto_signs(key, signature, message + more) is (not more)
