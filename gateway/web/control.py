@@ -10,15 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route, Router
+from starlette.types import ASGIApp, Receive, Scope
 
 from gateway.config.configfile import ConfigFile
 from gateway.config.files import Snapshot
 from gateway.reload.answers import AccessPoint, SeenConfig
 from gateway.reload.plan import make_plan
 from gateway.rpc.core import Core
+from gateway.web.http.responses import Response, read_body, router
 
 
 class _RestartRequest(msgspec.Struct):
@@ -31,42 +30,42 @@ class _ConfigRequest(msgspec.Struct):
     included: dict[str, str] = {}
 
 
-def control_routes(core: Core) -> Router:
-    async def status(request: Request) -> Response:
+def control_routes(core: Core) -> ASGIApp:
+    async def status(scope: Scope, receive: Receive) -> Response:
         return _json(core.report())
 
-    async def reload(request: Request) -> Response:
+    async def reload(scope: Scope, receive: Receive) -> Response:
         result = await core.reload("command")
         return _json(result, 200 if result.ok else 422)
 
-    async def restart(request: Request) -> Response:
+    async def restart(scope: Scope, receive: Receive) -> Response:
         try:
-            asked = msgspec.json.decode(await request.body() or b"{}", type=_RestartRequest)
+            asked = msgspec.json.decode(await read_body(receive) or b"{}", type=_RestartRequest)
         except msgspec.DecodeError as error:
             return _json({"error": str(error)}, 400)
         return _json(core.request_restart(asked.reason[:200]), 202)
 
-    async def config(request: Request) -> Response:
+    async def config(scope: Scope, receive: Receive) -> Response:
         try:
-            asked = msgspec.json.decode(await request.body(), type=_ConfigRequest)
+            asked = msgspec.json.decode(await read_body(receive), type=_ConfigRequest)
         except msgspec.DecodeError as error:
             return _json({"error": str(error)}, 400)
         file = ConfigFile(Path(asked.path), os.environ, core.paths.state, core.reachable)
         found = await asyncio.to_thread(file.read, text=asked.text, included=asked.included)
         return _json(_seen(core, found))
 
-    async def access_point(request: Request) -> Response:
+    async def access_point(scope: Scope, receive: Receive) -> Response:
         auth = core.auth
         return _json(AccessPoint(core.config.gateway.port, auth.token, auth.password))
 
-    return Router(
-        routes=[
-            Route("/control/status", status, methods=["GET"]),
-            Route("/control/reload", reload, methods=["POST"]),
-            Route("/control/restart", restart, methods=["POST"]),
-            Route("/control/config", config, methods=["POST"]),
-            Route("/control/door", access_point, methods=["GET"]),
-        ]
+    return router(
+        {
+            "/control/status": ("GET", status),
+            "/control/reload": ("POST", reload),
+            "/control/restart": ("POST", restart),
+            "/control/config": ("POST", config),
+            "/control/door": ("GET", access_point),
+        }
     )
 
 

@@ -10,10 +10,10 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
-from starlette.responses import Response
 
 from gateway.report import DEGRADED, RestartRecord, Restarts
 from gateway.rpc.core import Core
+from gateway.web.http.responses import Response
 
 PREFIX = "openclaw_gateway_"
 

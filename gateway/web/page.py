@@ -5,21 +5,21 @@ It is one file without a script, with a policy that lets a browser load or run n
 """
 
 import hashlib
-import html
 import re
 from base64 import b64encode
 from pathlib import Path
 from string import Template
 
-from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.lifecycle.phases import Phase
 from gateway.rpc.core import Core
 from gateway.web.health import is_local
+from gateway.web.http.responses import READING, Response, wrong_method
 
 _HERE = Path(__file__).parent
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253})(:[0-9]{1,5})?", re.ASCII)
+_ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;"})
 _SCHEMES = {"https": "wss", "http": "ws"}
 
 
@@ -55,11 +55,11 @@ _ASSETS = _assets()
 
 
 def _answer(core: Core, template: Template, headers: dict[str, str], scope: Scope) -> Response:
-    if scope["method"] not in ("GET", "HEAD"):
-        return PlainTextResponse("Method Not Allowed", 405, {"allow": "GET, HEAD"})
+    if scope["method"] not in READING:
+        return wrong_method(*READING)
     kind, health, detail = _health(core, is_local(scope))
-    url = html.escape(_url(scope))
-    text = template.substitute(kind=kind, health=health, detail=html.escape(detail), url=url)
+    url = _url(scope).translate(_ESCAPES)
+    text = template.substitute(kind=kind, health=health, detail=detail.translate(_ESCAPES), url=url)
     return Response(text, 200, headers, media_type="text/html")
 
 

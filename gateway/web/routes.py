@@ -9,11 +9,9 @@ import asyncio
 import importlib
 import re
 from typing import Any
+from urllib.parse import parse_qsl, quote
 
 import msgspec
-from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
-from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.config import catalog
@@ -21,13 +19,13 @@ from gateway.protocol.admission.lockout import Lockout
 from gateway.protocol.admission.origin import origin_refusal, request_origin
 from gateway.rpc.core import Core
 from gateway.web.admission.bearer import refuse
+from gateway.web.http.responses import NOT_FOUND, READING, Response, headers_of, router, wrong_method
 from gateway.web.openai.routes import openai_routes
 from gateway.web.page import page
 
-_NOT_FOUND = PlainTextResponse("Not Found", 404)
-_WRONG_METHOD = PlainTextResponse("Method Not Allowed", 405, {"allow": "GET, HEAD"})
+_WRONG_METHOD = wrong_method(*READING)
 _PREFLIGHT = Response(
-    status_code=204,
+    status=204,
     headers={
         "access-control-allow-methods": "GET, HEAD",
         "access-control-allow-headers": "Authorization",
@@ -50,20 +48,20 @@ def http_routes(core: Core, base_path: str, lockout: Lockout) -> ASGIApp:
     avatar = _with_cors(core, _avatar)
     avatar_path = re.compile(f"({re.escape(base_path)})?{_AVATAR}", re.ASCII)
     front = page(core)
-    to_front = RedirectResponse(f"{base_path}/", 302)
+    to_front = Response(b"", 302, {"location": quote(f"{base_path}/", safe="/%")})
 
     def find(path: str) -> ASGIApp:
         if path in _METRICS:
             return guarded
         if not core.config.gateway.control_ui.enabled:
-            return _NOT_FOUND
+            return NOT_FOUND
         if path in config_paths:
             return config
         if path in ("/", f"{base_path}/"):
             return front
         if path == base_path:
             return to_front
-        return avatar if avatar_path.fullmatch(path) else _NOT_FOUND
+        return avatar if avatar_path.fullmatch(path) else NOT_FOUND
 
     async def routes(scope: Scope, receive: Receive, send: Send) -> None:
         await (api(scope) or find(scope["path"]))(scope, receive, send)
@@ -82,19 +80,19 @@ def guarded_routes(core: Core, base_path: str, lockout: Lockout) -> ASGIApp:
     return guarded
 
 
-def _routes(core: Core, base_path: str) -> Router:
-    async def control_ui_config(request: Request) -> Response:
+def _routes(core: Core, base_path: str) -> ASGIApp:
+    async def control_ui_config(scope: Scope, receive: Receive) -> Response:
         body = msgspec.json.encode(_control_ui_config(core, base_path))
         return Response(body, headers=_JSON_HEADERS, media_type="application/json")
 
-    async def metrics(request: Request) -> Response:
+    async def metrics(scope: Scope, receive: Receive) -> Response:
         await asyncio.to_thread(importlib.import_module, "gateway.web.metrics")  # not on the event loop
         from gateway.web.metrics import expose
 
-        return expose(core, request.headers.get("accept", ""))
+        return expose(core, headers_of(scope).get("accept", ""))
 
     routes = dict.fromkeys(_config_paths(base_path), control_ui_config) | dict.fromkeys(_METRICS, metrics)
-    return Router(routes=[Route(path, endpoint) for path, endpoint in routes.items()])
+    return router({path: ("GET", endpoint) for path, endpoint in routes.items()})
 
 
 def _config_paths(base_path: str) -> tuple[str, ...]:
@@ -131,11 +129,11 @@ def _control_ui_config(core: Core, base_path: str) -> dict[str, Any]:
 
 async def _avatar(scope: Scope, receive: Receive, send: Send) -> None:
     """No agent has a picture. No bearer token is needed: the page of 2026.2.1 sends none, and nothing is secret."""
-    answer: Response = _NOT_FOUND
-    if scope["method"] not in ("GET", "HEAD"):
+    answer: Response = NOT_FOUND
+    if scope["method"] not in READING:
         answer = _WRONG_METHOD
-    elif Request(scope).query_params.get("meta") == "1":
-        answer = JSONResponse({"avatarUrl": None}, headers=_JSON_HEADERS)
+    elif dict(parse_qsl(scope["query_string"].decode("latin-1"))).get("meta") == "1":
+        answer = Response(b'{"avatarUrl":null}', 200, _JSON_HEADERS, "application/json")
     await answer(scope, receive, send)
 
 

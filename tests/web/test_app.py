@@ -21,7 +21,7 @@ ELSEWHERE = ("agent/", "cli", "doctor/", "units/", "client", "__main__", "web/ap
 PROGRAM = """
 import sys
 import gateway.process.start
-late = ["starlette.routing", "websockets", "gateway.web.socket", "gateway.rpc.dispatch", "watchdog.observers"]
+late = ["gateway.web.routes", "websockets", "gateway.web.socket", "gateway.rpc.dispatch", "watchdog.observers"]
 late += ["sqlite3", "gateway.conversations.service", "gateway.link.client"]
 never = ["click", "dataclasses", "multiprocessing", "uvicorn.supervisors"]  # a type of a start is a Struct
 print([name for name in late + never if name in sys.modules])

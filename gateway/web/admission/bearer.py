@@ -3,7 +3,6 @@
 from math import ceil
 
 import msgspec
-from starlette.responses import Response
 from starlette.types import Scope
 
 from gateway.protocol.admission.admission import Admission, admit
@@ -15,6 +14,7 @@ from gateway.protocol.scopes import Scope as Right
 from gateway.protocol.scopes import refuse as missing
 from gateway.rpc.core import Core
 from gateway.web.admission.terms import origin_and_user, terms
+from gateway.web.http.responses import Response
 
 UNAUTHORIZED = msgspec.json.encode({"error": {"message": "Unauthorized", "type": "unauthorized"}})
 OTHER_HEADERS = (b"api-key", b"x-api-key", b"x-goog-api-key")

@@ -8,12 +8,11 @@ that goes away ends the run that its request has begun.
 import asyncio
 import logging
 import uuid
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Struct
-from starlette.datastructures import Headers
-from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from gateway.machine.clock import now_ms
@@ -23,6 +22,7 @@ from gateway.serving import scopes
 from gateway.sessions.database import StorageFailed
 from gateway.sessions.records import RunRequest
 from gateway.sessions.transactions import QueueFull, SendDenied
+from gateway.web.http.responses import ClientGone, Response, headers_of, read_body
 from gateway.web.openai import retries
 from gateway.web.openai.answers import (
     API,
@@ -98,8 +98,8 @@ async def complete(core: Core, scope: Scope, receive: Receive, send: Send) -> No
         if answering.resumed is not None:
             going = msgspec.msgpack.decode(answering.resumed, type=Going)
         else:
-            going = await _accept(core, Headers(scope=scope), await _body(receive))
-    except _Gone:
+            going = await _accept(core, headers_of(scope), await read_body(receive))
+    except ClientGone:
         return
     except BadRequest as refusal:
         answer = _refusal(400, str(refusal), INVALID)
@@ -115,16 +115,12 @@ async def complete(core: Core, scope: Scope, receive: Receive, send: Send) -> No
     await answer(scope, receive, send)
 
 
-class _Gone(Exception):
-    """The client has gone before it has sent its request."""
-
-
 class _Denied(Exception):
     def __init__(self, status: int, message: str, type: str) -> None:
         self.answer = _refusal(status, message, type)
 
 
-def _refusal(status: int, message: str, type: str, headers: dict[str, str] | None = None) -> Response:
+def _refusal(status: int, message: str, type: str, headers: Mapping[str, str] = {}) -> Response:
     return Response(error(message, type), status, headers, media_type="application/json")
 
 
@@ -132,17 +128,7 @@ def _unavailable(why: StorageFailed) -> Response:
     return _refusal(503, str(why), API, {"retry-after": "2"})
 
 
-async def _body(receive: Receive) -> bytes:
-    """The body; the server has bounded its size. Raises _Gone."""
-    parts: list[bytes] = []
-    while (message := await receive())["type"] == "http.request":
-        parts.append(message["body"])
-        if not message["more_body"]:
-            return b"".join(parts)
-    raise _Gone
-
-
-async def _accept(core: Core, headers: Headers, body: bytes) -> Going:
+async def _accept(core: Core, headers: Mapping[str, str], body: bytes) -> Going:
     asked = decode(body)
     named = asked.model or DEFAULTS[0]
     whom = target(core, headers, named, None if asked.user is None else str(asked.user))
@@ -172,7 +158,7 @@ async def _accept(core: Core, headers: Headers, body: bytes) -> Going:
     return Going(run.id, run.session, run.accepted, owned, named, bool(asked.stream), asked.wants_usage, again)
 
 
-def _run_id(headers: Headers) -> str:
+def _run_id(headers: Mapping[str, str]) -> str:
     key = headers.get("idempotency-key")
     if key is None:
         return f"{ID}{uuid.uuid4()}"

@@ -9,10 +9,8 @@ import asyncio
 import hashlib
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-
-from starlette.datastructures import Headers
 
 from gateway.aio.tasks import Tasks
 
@@ -27,16 +25,16 @@ MAX_REMEMBERED = 512
 """Requests; beyond it the oldest one is forgotten."""
 
 
-def mark(headers: Headers, question: str, user_header: str | None) -> str | None:
+def mark(headers: Mapping[str, str], question: str, user_header: str | None) -> str | None:
     """A mark that is the same for the same question of the same client. None for a client that does not count its
     retries, or that sends an `Idempotency-Key`."""
     if COUNT not in headers or "idempotency-key" in headers:
         return None
-    who = (headers.get("authorization", ""), headers.get(user_header, "") if user_header else "")
+    who = (headers.get("authorization", ""), headers.get(user_header.lower(), "") if user_header else "")
     return hashlib.sha256("\0".join((question, *who)).encode()).hexdigest()
 
 
-def is_retry(headers: Headers) -> bool:
+def is_retry(headers: Mapping[str, str]) -> bool:
     count = headers.get(COUNT, "")
     return count.isascii() and count.isdigit() and count.strip("0") != ""
 

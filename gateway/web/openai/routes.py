@@ -3,7 +3,6 @@
 import re
 from collections.abc import Awaitable, Callable
 
-from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.protocol.admission.lockout import Lockout
@@ -12,6 +11,7 @@ from gateway.protocol.scopes import READ, WRITE
 from gateway.protocol.scopes import Scope as Right
 from gateway.rpc.core import Core
 from gateway.web.admission.bearer import refuse
+from gateway.web.http.responses import READING, Response
 from gateway.web.openai.answers import INVALID, error, model, model_list
 from gateway.web.openai.completions import complete, is_resumed
 from gateway.web.openai.paths import CHAT_COMPLETIONS, MODELS
@@ -38,7 +38,7 @@ def openai_routes(core: Core, lockout: Lockout) -> Callable[[Scope], ASGIApp | N
     guards paths guards these.
     """
     completions = _guarded(core, lockout, ("POST",), WRITE, complete)
-    models = _guarded(core, lockout, ("GET", "HEAD"), READ, show_models)
+    models = _guarded(core, lockout, READING, READ, show_models)
 
     async def resumed(scope: Scope, receive: Receive, send: Send) -> None:
         await complete(core, scope, receive, send)

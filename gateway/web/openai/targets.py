@@ -2,9 +2,8 @@
 
 import re
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
-
-from starlette.datastructures import Headers
 
 from gateway.config import catalog, models
 from gateway.config.tree import ConfigTree, Unusable
@@ -31,7 +30,7 @@ class RunTarget:
     """Whether the session stays, with its messages."""
 
 
-def target(core: Core, headers: Headers, model: str, user: str | None) -> RunTarget:
+def target(core: Core, headers: Mapping[str, str], model: str, user: str | None) -> RunTarget:
     """`user`: the request's field. Raises BadRequest."""
     named, wanted = _named(core, model)
     named = (headers.get("x-openclaw-agent-id") or headers.get("x-openclaw-agent") or "").strip() or named

@@ -2,7 +2,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
-from starlette.datastructures import Headers
 
 from gateway.web.openai import retries
 from gateway.web.openai.retries import COUNT, MAX_REMEMBERED, REMEMBERED_S, Retries, is_retry, mark
@@ -11,22 +10,22 @@ ASKED = {COUNT: "0", "authorization": "Bearer a"}
 
 
 def test_the_same_question_of_the_same_client_has_the_same_mark() -> None:
-    first = mark(Headers(ASKED), "q", "x-user")
-    assert first is not None and first == mark(Headers(ASKED | {COUNT: "2", "x-more": "1"}), "q", "x-user")
+    first = mark(ASKED, "q", "x-user")
+    assert first is not None and first == mark(ASKED | {COUNT: "2", "x-more": "1"}, "q", "x-user")
     others = [({"authorization": "Bearer b"}, "q"), ({"x-user": "ann"}, "q"), ({}, "p")]
-    assert first not in {mark(Headers(ASKED | more), question, "x-user") for more, question in others}
+    assert first not in {mark(ASKED | more, question, "x-user") for more, question in others}
 
 
 def test_who_does_not_count_or_names_the_request_has_none() -> None:
-    assert mark(Headers({"authorization": "Bearer a"}), "q", None) is None
-    assert mark(Headers(ASKED | {"idempotency-key": "k"}), "q", None) is None
+    assert mark({"authorization": "Bearer a"}, "q", None) is None
+    assert mark(ASKED | {"idempotency-key": "k"}, "q", None) is None
 
 
 @pytest.mark.parametrize(
     ("count", "again"), [("1", True), ("02", True), ("0", False), ("", False), ("-1", False), ("²", False)]
 )
 def test_a_count_above_zero_is_a_retry(count: str, again: bool) -> None:
-    assert is_retry(Headers({COUNT: count} if count.isascii() else {})) is again
+    assert is_retry({COUNT: count} if count.isascii() else {}) is again
 
 
 class RetriedLife:

@@ -2,7 +2,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from starlette.datastructures import Headers
 
 from gateway.config.files import Snapshot
 from gateway.conversations.service import Conversations
@@ -28,7 +27,7 @@ def core(tmp_path: Path) -> Any:
 
 def find(core: Any, model: str = "openclaw", user: str | None = None, **headers: str) -> RunTarget:
     given = {f"x-openclaw-{name.replace('_', '-')}": value for name, value in headers.items()}
-    return target(core, Headers(given), model, user)
+    return target(core, given, model, user)
 
 
 @pytest.mark.parametrize("model", ["openclaw", "OpenClaw/Default", "", " openclaw "])
@@ -51,7 +50,7 @@ def test_an_agent_by_header_wins(core: Any) -> None:
 
 def test_a_model_of_the_config_by_name_and_by_header(core: Any) -> None:
     assert find(core, "mock/m2").model == "mock/m2"
-    found = target(core, Headers({"x-openclaw-model": "mock/m2"}), "openclaw/research", None)
+    found = target(core, {"x-openclaw-model": "mock/m2"}, "openclaw/research", None)
     assert (found.agent, found.model) == ("research", "mock/m2")
 
 
@@ -67,7 +66,7 @@ def test_what_is_not_there_is_named(core: Any) -> None:
         with pytest.raises(BadRequest, match=r"^Unknown agent 'nobody'\. This gateway has: main, research\.$"):
             find(core, model, **headers)
     with pytest.raises(BadRequest, match="nowhere"):
-        target(core, Headers({"x-openclaw-model": "nowhere/m"}), "openclaw", None)
+        target(core, {"x-openclaw-model": "nowhere/m"}, "openclaw", None)
 
 
 def test_main_is_the_default_agent_where_no_other_has_the_name(core: Any, monkeypatch: pytest.MonkeyPatch) -> None:
