@@ -113,7 +113,9 @@ class Ledger:
         self.spare = memoryview(self.memory)[_SPARE_AT:_HEADER_BYTES]
         """The rest of the header's page, for what else must outlive the process with the connections."""
         self._taken = {slot: id for slot in self._touched() if 0 < (id := self._id(slot)) < self._next}
-        self._free = [slot for slot in reversed(range(SLOTS)) if slot not in self._taken]
+        above = max(self._taken, default=-1) + 1
+        self._free = [slot for slot in reversed(range(above)) if slot not in self._taken]
+        self._untouched = range(above, SLOTS)  # a list of them would be a third of a megabyte
 
     def _touched(self) -> Iterator[int]:
         """Slots that were ever written to. Looking at the others would have the kernel allocate their memory."""
@@ -126,9 +128,9 @@ class Ledger:
 
     def add(self, client: bytes) -> Entry | None:
         """Take a slot for a connection, without a point yet; None if all are taken, or `client` is too long."""
-        if len(client) > MAX_CLIENT_BYTES or not self._free:
+        if len(client) > MAX_CLIENT_BYTES or not (self._free or self._untouched):
             return None
-        slot, id = self._free.pop(), self._next
+        slot, id = self._take(), self._next
         self._next += 1
         self._write_id(_NEXT_AT, self._next)
         at = _start_of(slot)
@@ -138,6 +140,12 @@ class Ledger:
         self._write_id(at, id)  # the last: from here on the slot is taken
         self._taken[slot] = id
         return Entry(self, slot, id)
+
+    def _take(self) -> int:
+        if self._free:
+            return self._free.pop()
+        slot, self._untouched = self._untouched[0], self._untouched[1:]
+        return slot
 
     def inherited(self) -> Iterator[InheritedEntry]:
         """Yield the entries that are whole. One that is torn was never finished, and its connection never stored."""

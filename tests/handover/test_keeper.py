@@ -155,7 +155,7 @@ def test_one_that_ends_before_it_is_resumed_leaves_nothing(keeper: Keeper, store
 def test_more_than_there_is_room_for_are_served_and_not_kept(
     keeper: Keeper, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(keeper.ledger, "_free", keeper.ledger._free[-2:])
+    monkeypatch.setattr(keeper.ledger, "_untouched", keeper.ledger._untouched[:2])
     connections = [kept(keeper, number)[0] for number in range(4)]
     assert [each.kept for each in connections] == [True, True, False, False]
     assert caplog.text.count("no more connections can be kept") == 1
@@ -309,7 +309,7 @@ def test_entries_whose_connection_did_not_come_are_freed_even_if_nobody_else_cam
         kept(keeper, number)
     keeper._parcels.release()
     after = Keeper(FakeNotifier(store), store.inherited())
-    assert after.gone == 3 and not entries(after) and len(after.ledger._free) == SLOTS
+    assert after.gone == 3 and not entries(after) and len(after.ledger._free) + len(after.ledger._untouched) == SLOTS
 
 
 def test_a_newcomer_is_not_taken_for_one_that_was_left(keeper: Keeper, store: FdStore) -> None:
