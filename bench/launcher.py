@@ -132,6 +132,7 @@ class Launched:
             "OPENCLAW_STATE_DIR": str(self.folder),
             "PYTHONUNBUFFERED": "1",
             "PYTHONFAULTHANDLER": "1",
+            "MALLOC_ARENA_MAX": "1",
             "LISTEN_FDS": "1",
             "LISTEN_FDNAMES": "gateway",
             "NOTIFY_SOCKET": str(self.folder / "notify"),
