@@ -429,7 +429,7 @@ def test_the_control_sockets_clients_are_not_carried(tmp_path: Path) -> None:
 
 
 def test_what_we_use_of_uvicorn_is_there() -> None:
-    server = uvicorn.Server(uvicorn.Config(lambda: None))
+    server = uvicorn.Server(uvicorn.Config(lambda: None, log_config=None))
     for name in ("startup", "on_tick", "server_state", "config"):
         assert hasattr(server, name)
     assert server.server_state.connections == set()

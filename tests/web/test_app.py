@@ -21,13 +21,17 @@ ELSEWHERE = ("agent/", "cli", "doctor/", "units/", "client", "__main__", "web/ap
 PROGRAM = """
 import sys
 import gateway.process.start
-late = ["gateway.web.routes", "websockets", "gateway.web.socket", "gateway.rpc.dispatch", "watchdog.observers"]
+late = ["gateway.web.routes", "websockets.protocol", "gateway.web.socket", "gateway.rpc.dispatch", "watchdog.observers"]
 late += ["sqlite3", "gateway.conversations.service", "gateway.link.client"]
 never = ["click", "dataclasses", "multiprocessing", "uvicorn.supervisors"]  # a type of a start is a Struct
 print([name for name in late + never if name in sys.modules])
 from gateway.web.app import warm_up
 warm_up()
 print([name for name in late if name not in sys.modules])
+# Each of them costs half a megabyte or more, and nothing of it is needed.
+needless = ["anyio", "click", "cryptography", "email.message", "html.entities", "http.client", "importlib.metadata"]
+needless += ["logging.config", "multiprocessing", "prometheus_client", "starlette.requests", "zoneinfo"]
+print([name for name in needless if name in sys.modules])
 """
 
 
@@ -41,9 +45,10 @@ def test_the_same_path_means_another_thing_over_the_control_socket() -> None:
 @pytest.mark.process
 def test_a_start_imports_only_what_a_probe_needs_and_the_rest_comes_later() -> None:
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=LIMIT_S, check=True)
-    before, missing = done.stdout.splitlines()
+    before, missing, needless = done.stdout.splitlines()
     assert before == "[]"
     assert missing == "[]"
+    assert needless == "[]"
 
 
 def later(module: str) -> Iterator[str]:
