@@ -51,7 +51,6 @@ HOMES = {
     "mcp_types": ["agent/*"],
     "nacl": ["protocol/admission/proof"],
     "openai": ["agent/*"],
-    "prometheus_client": ["web/metrics"],
     "prompt_toolkit": ["cli/*"],
     "pydantic_ai": ["agent/*"],
     "rich": ["cli/*", "terminal/*"],

@@ -3,8 +3,7 @@
 A start imports only what answers a probe. The rest is imported on first use, or by `warm_up` in the quiet after READY,
 whichever comes first: it would add a third to the time that clients wait for a restart.
 
-Nothing is imported later than that, because an upgrade may have replaced or removed the files by then. One thing is:
-the metrics, for which a scrape can come again.
+Nothing is imported later than that, because an upgrade may have replaced or removed the files by then.
 """
 
 import importlib
@@ -43,6 +42,7 @@ LATER = (
     "gateway.handover.positions",
     "gateway.reload.answers",
     "gateway.rpc.config_writer",
+    "gateway.web.metrics",
     "nacl.bindings",
 )
 """Modules that are imported on first use, the most urgent first. tests/web/test_app.py compares it with the program."""

@@ -70,7 +70,7 @@ def names_module(node: ast.Constant) -> bool:
 def test_what_is_imported_on_first_use_is_imported_in_the_quiet_after_ready() -> None:
     """By the first use an upgrade may have replaced it."""
     lazy = {name for module in MODULES if not module.startswith(ELSEWHERE) for name in later(module)}
-    lazy -= {"process/adoption", "web/metrics"}  # a start needs it or nobody; a scrape comes again
+    lazy -= {"process/adoption"}  # a start needs it or nobody
     warm = {name.removeprefix("gateway.").replace(".", "/") for name in LATER}
     assert lazy and lazy <= warm, f"name them in web/app.LATER: {lazy - warm}"
 

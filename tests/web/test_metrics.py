@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace as changed
+from prometheus_client import ProcessCollector
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
@@ -78,6 +79,15 @@ def test_the_process_itself() -> None:
     found = scrape(FakeCore())
     assert found["process_resident_memory_bytes"] > 1_000_000
     assert 0 < found["process_open_fds"] <= found["process_max_fds"]
+
+
+def test_the_process_is_told_under_the_names_of_prometheus_own_library() -> None:
+    families = list(ProcessCollector(registry=None).collect())
+    samples = {sample.name: sample.value for family in families for sample in family.samples}
+    found = {name: value for name, value in scrape(FakeCore()).items() if name.startswith("process_")}
+    assert found.keys() == samples.keys()
+    assert found["process_start_time_seconds"] == samples["process_start_time_seconds"]
+    assert found["process_max_fds"] == samples["process_max_fds"]
 
 
 def test_each_scrape_reads_anew() -> None:
