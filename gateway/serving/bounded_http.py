@@ -29,7 +29,7 @@ LINGER_S = 1.0
 """How long a refused client's further bytes are read and thrown away."""
 
 
-_Parent = HttpToolsProtocol
+PARENT = HttpToolsProtocol
 """What each request passes through calls it by name: `super()` takes as long as the call itself."""
 
 
@@ -139,8 +139,8 @@ class BoundedHttp(HttpToolsProtocol):
 
     def _feed(self, data: bytes) -> None:
         bounds = self._bounds
-        bounds.fed(len(data))
-        _Parent.data_received(self, data)
+        bounds.head_bytes += len(data)
+        PARENT.data_received(self, data)
         if bounds.receiving and not self._refused and not self._upgraded:
             if bounds.head_too_large:
                 self._refuse(*bounds.head_refusal)
@@ -151,7 +151,7 @@ class BoundedHttp(HttpToolsProtocol):
             self._slot.set_held(held)
 
     def on_response_complete(self) -> None:
-        _Parent.on_response_complete(self)
+        PARENT.on_response_complete(self)
         if self._by_proxy and self._slot is not None and self.client is not None:
             self._slot.move(self.client[0], sys.maxsize)
         if self.pipeline:
@@ -162,7 +162,7 @@ class BoundedHttp(HttpToolsProtocol):
     # -- parser callbacks ------------------------------------------------------------------------------------------
 
     def on_message_begin(self) -> None:
-        _Parent.on_message_begin(self)
+        PARENT.on_message_begin(self)
         self.requests += 1
         self._bounds.begin()
         self._own = None
@@ -171,7 +171,7 @@ class BoundedHttp(HttpToolsProtocol):
         # The parser tells of trailers by the same callback. They are no headers (RFC 9110, 6.5.1): a proxy that decides
         # by the head who a client is passes them on unseen.
         if self._bounds.in_head:
-            _Parent.on_header(self, name, value)
+            PARENT.on_header(self, name, value)
 
     def on_headers_complete(self) -> None:
         if self._deadline is not None:
@@ -181,7 +181,7 @@ class BoundedHttp(HttpToolsProtocol):
             self._count_client()
         self._bounds.length()
         before = self.cycle
-        _Parent.on_headers_complete(self)
+        PARENT.on_headers_complete(self)
         if self.cycle is not before:  # an upgrade has none
             self._own = self.cycle
             self._own.keep_alive &= not self.server_state.leaving
@@ -203,7 +203,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._own = None
         if self._deadline is not None:
             self._disarm()
-        _Parent.on_message_complete(self)
+        PARENT.on_message_complete(self)
 
     # -- refusing --------------------------------------------------------------------------------------------------
 

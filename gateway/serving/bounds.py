@@ -1,7 +1,7 @@
 """Counts what a client sends of its HTTP requests, and says when a bound is met. Pure.
 
-httptools parses whatever it is fed, so it is counted here, from its callbacks: `fed` before the parser gets bytes,
-`begin`, `head`, `length`, `body` and `end` from within, and `head_too_large` afterwards.
+httptools parses whatever it is fed, so it is counted here: the caller adds to `head_bytes` before the parser gets
+bytes, calls `begin`, `head`, `length`, `body` and `end` from its callbacks, and asks `head_too_large` afterwards.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -39,9 +39,6 @@ class RequestBounds:
         """Bytes fed since the last callback that is not of a head: those of a head, or of trailers, so far."""
         self.refusal: tuple[int, str] | None = None
         """Status and text of the answer, once a request has been refused in a callback."""
-
-    def fed(self, size: int) -> None:
-        self.head_bytes += size
 
     def begin(self) -> None:
         self.receiving = self.in_head = True

@@ -13,7 +13,7 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from gateway.handover.handoff import PendingAnswer
 from gateway.serving import scopes
 from gateway.serving.answering import Answering
-from gateway.serving.bounded_http import BoundedHttp
+from gateway.serving.bounded_http import PARENT, BoundedHttp
 from gateway.serving.quota import QuotaSlot
 from gateway.serving.refusal import response
 
@@ -73,7 +73,7 @@ class HttpProtocol(BoundedHttp):
         if self._answering is not None:
             cycle.scope["extensions"] = {scopes.ANSWERING: {"answering": self._answering}}
         self._running = cycle
-        super()._start_asgi_task(cycle, app)
+        PARENT._start_asgi_task(self, cycle, app)
 
     # -- what is waited for ----------------------------------------------------------------------------------------
 

@@ -30,7 +30,7 @@ class Fed:
             if self.refusal is not None:
                 return
             part = data[start : start + SLICE]
-            self.bounds.fed(len(part))
+            self.bounds.head_bytes += len(part)
             try:
                 self.parser.feed_data(part)
             except httptools.HttpParserError:
