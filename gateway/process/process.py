@@ -207,6 +207,7 @@ class Process:
         if self._start.inherited.has_clients:
             self.hub.begin_adoption()  # before anybody can ask
         await self._server.start([*self.listeners, *control])
+        self._tasks.spawn(self._start.leave_mark(), "mark")  # clients are served from here on, not from READY
         await self._adopt()
         signals.handle(
             self._coordinator.request_stop,
@@ -239,7 +240,6 @@ class Process:
             (feed_watchdog(self._start.notifier), "watchdog"),
             (self._status.run(), "status"),
             (self.hub.run(), "hub"),
-            (self._start.leave_mark(), "mark"),
             (self._settle(), "settling"),
         ):
             self._tasks.spawn(work, name)
