@@ -4,8 +4,8 @@ Each client that may read gets the events of all sessions. OpenClaw has a subscr
 which its page makes on every connect. Connections outlive this process and subscriptions would not; the page ignores
 sessions that it does not show.
 
-A row is read from the database when its event is sent. Several changes of one session that come close together become
-one event, with the row of that moment.
+A row is read from the database when its event is sent, a moment after the change, so that a run that begins reads
+first. Several changes of one session that come close together become one event, with the row of that moment.
 """
 
 import asyncio
@@ -31,6 +31,8 @@ log = logging.getLogger("gateway.sessions")
 
 SINCE = 4
 """The first protocol that has these events."""
+MOMENT_S = 0.01
+"""Seconds from a change to its event."""
 LEAVE_S = 1.0
 """Seconds in which all events must be sent when the process leaves."""
 MAX_MESSAGES = 100
@@ -112,6 +114,7 @@ class SessionEvents(RunListener):
             self.telling = self._tasks.spawn(self._tell_all(), "telling of sessions")
 
     async def _tell_all(self) -> None:
+        await asyncio.sleep(MOMENT_S)
         while self._due:
             key = next(iter(self._due))
             due = self._due.pop(key)

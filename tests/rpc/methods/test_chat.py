@@ -270,12 +270,12 @@ def test_a_file_stays_with_a_message_that_is_taken_though_its_sender_does_not_he
         async with talking(tmp_path) as talk:
             store, accept, slowly = talk.store, talk.store.accept, asyncio.Event()
 
-            async def accept_slowly(*args: Any) -> Any:
+            async def accept_slowly(*args: Any, **how: Any) -> Any:
                 await slowly.wait()
-                return await accept(*args)
+                return await accept(*args, **how)
 
-            async def accept_and_fail(*args: Any) -> Any:
-                await accept(*args)
+            async def accept_and_fail(*args: Any, **how: Any) -> Any:
+                await accept(*args, **how)
                 raise StorageFailed("it says no")
 
             monkeypatch.setattr(store, "accept", accept_slowly)
