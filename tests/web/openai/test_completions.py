@@ -264,7 +264,7 @@ def test_a_session_that_takes_nothing_and_a_queue_that_is_full(play: Play, monke
 
 
 def test_a_disk_that_takes_nothing_is_told(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def fails(*_: Any) -> Any:
+    async def fails(*_: Any, **how: Any) -> Any:
         raise StorageFailed("the database is full")
 
     async def scene(it: Scene) -> None:
