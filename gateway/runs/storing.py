@@ -65,9 +65,8 @@ class Storing:
 
     async def flush(self) -> None:
         """Store all due events now. On StorageFailed or a cancellation they stay due and are stored later."""
-        async with (
-            self._writing
-        ):  # a caller reads the transcript next, so it must not return before a commit that is under way
+        # A caller reads the transcript next, so it must not return before a commit that is under way.
+        async with self._writing:
             await self._write()
 
     async def _write(self) -> None:
