@@ -61,7 +61,7 @@ def start(systemctl: Systemctl, *names: str) -> None:
     The service starts the agent's socket too. It serves without one, which is printed.
     """
     try:
-        systemctl.do("start", *names)
+        _start_afresh(systemctl, *names)
     except SystemctlFailed:
         listen = state.read(systemctl).socket.listen
         found = [holder for address in listen for holder in holders.holders((address.host, address.port))]
@@ -72,6 +72,17 @@ def start(systemctl: Systemctl, *names: str) -> None:
     if SERVICE in names and not (agent := state.read(systemctl).agent_socket).is_active:
         why = f"{AGENT_SOCKET} is {agent.active if agent.load == 'loaded' else agent.load}"
         print_line(f"note: {why}, so no model can be asked: openclaw-gateway doctor", err=True)
+
+
+def _start_afresh(systemctl: Systemctl, *names: str) -> None:
+    """Start units. While the service fails and is tried again, the first job may be that of an attempt which has begun
+    before what was wrong was mended: then the next one counts."""
+    try:
+        systemctl.do("start", *names)
+    except SystemctlFailed:
+        if not state.read(systemctl).service.is_active:
+            raise
+        systemctl.do("start", *names)
 
 
 def stop(systemctl: Systemctl, names: Collection[str]) -> None:

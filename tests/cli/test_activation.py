@@ -42,3 +42,11 @@ def test_any_other_failure_is_systemds_own(manager: Any, words: Any, monkeypatch
         monkeypatch.setattr(holders, "holders", lambda address, found=found: found)
         with pytest.raises(SystemctlFailed, match=r"socket failed\."):
             start(failing(manager, words, 1), SOCKET)
+
+
+def test_a_start_that_met_an_attempt_which_fails_is_tried_once_more(manager: Any, words: Any) -> None:
+    manager.says(words.socket_up, words.service_off.replace("=inactive", "=activating").replace("=dead", "=start-pre"))
+    manager.refuses("start", "Job for openclaw-gateway.service failed.")
+    with pytest.raises(SystemctlFailed, match=r"service failed\."):
+        start(Systemctl(os.environ), SOCKET)
+    assert manager.calls == [f"start {SOCKET}"] * 2
