@@ -29,7 +29,7 @@ def echo() -> Callable[..., Awaitable[None]]:
         await send({"type": "websocket.accept"})
         everybody.add(send)
         while (message := await receive())["type"] != "websocket.disconnect":
-            text = message["text"]
+            text = bytes(message["text"]).decode()  # the gateway's server class leaves it as it came
             if text.startswith("all "):
                 await _all(everybody, int(text[4:]))
             else:
