@@ -10,6 +10,7 @@ import asyncio
 import json
 import sys
 import time
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ AGAIN_S = 0.05
 HTTP = "http"
 
 
-class Client:
+class Client(ABC):
     def __init__(self, name: str, options: argparse.Namespace) -> None:
         self.name = name
         self.text = ""
@@ -45,9 +46,9 @@ class Client:
                 except (GatewayError, httpx2.HTTPError):
                     await asyncio.sleep(AGAIN_S)
 
+    @abstractmethod
     async def listen(self) -> None:
-        """Until the connection ends, or the answer."""
-        raise NotImplementedError
+        """Listen until the connection or the answer ends."""
 
 
 class Listener(Client):

@@ -25,8 +25,10 @@ class FrameParser(ServerProtocol):
     reader: "FrameReader"
 
     def __init__(self, made: ServerProtocol, state: State, max_size: int | None = None) -> None:
-        """`made`: the one that uvicorn has made, and that nobody uses any more. To make another one anew would take a
-        fiftieth of a connect's time."""
+        """Take over `made`, the parser that uvicorn has made and nobody uses.
+
+        To make a second one would take a fiftieth of a connect's time.
+        """
         made.parser.close()  # it waits at the library's reader, and with its object it would wait for the collector
         self.__dict__.update(made.__dict__)
         self.state = state

@@ -6,7 +6,8 @@ These tests are also the contract with uvicorn, whose internals the server uses.
 import asyncio
 import os
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,20 @@ class LetGo:
         head = [(b"content-length", b"%d" % self.size)]
         await send({"type": "http.response.start", "status": 200, "headers": head})
         await send({"type": "http.response.body", "body": b"o" * self.size})
+
+
+@asynccontextmanager
+async def command(folder: Path) -> AsyncIterator[tuple["Leaving", asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A server on a control socket, which answers at once, and a client that has connected there."""
+    path = str(folder / "control")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        control = Leaving()
+        control.listener.close()
+        control.app.go.set()
+        await control.server.start([listener])
+        yield control, *await asyncio.open_unix_connection(path)
 
 
 class Leaving:
@@ -382,15 +397,7 @@ def test_an_adopted_connection_has_its_place_and_its_time() -> None:
 
 def test_a_command_that_has_connected_and_said_nothing_yet_is_waited_for(tmp_path: Path) -> None:
     async def play(it: Leaving) -> None:
-        path = str(tmp_path / "control")
-        with socket.socket(socket.AF_UNIX) as listener:
-            listener.bind(path)
-            listener.listen()
-            control = Leaving()
-            control.listener.close()
-            control.app.go.set()
-            await control.server.start([listener])
-            reader, writer = await asyncio.open_unix_connection(path)
+        async with command(tmp_path) as (control, reader, writer):
             while not control.server.http:
                 await asyncio.sleep(0)
             control.server.server_state.carry = True
@@ -410,15 +417,7 @@ def test_a_command_that_has_connected_and_said_nothing_yet_is_waited_for(tmp_pat
 
 def test_the_control_sockets_clients_are_not_carried(tmp_path: Path) -> None:
     async def play(it: Leaving) -> None:
-        path = str(tmp_path / "control")
-        with socket.socket(socket.AF_UNIX) as listener:
-            listener.bind(path)
-            listener.listen()
-            control = Leaving()
-            control.listener.close()
-            control.app.go.set()
-            await control.server.start([listener])
-            reader, writer = await asyncio.open_unix_connection(path)
+        async with command(tmp_path) as (control, reader, writer):
             writer.write(GET)
             await reader.readuntil(b"\r\n\r\n")
             assert await leave_carrying(control) == {}

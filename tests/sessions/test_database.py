@@ -48,6 +48,17 @@ async def opened(folder: Path) -> AsyncIterator[Database]:
         await database.close()
 
 
+class Slow:
+    """Work on the database that goes on until `let` is set."""
+
+    def __init__(self) -> None:
+        self.busy, self.let = threading.Event(), threading.Event()
+
+    def __call__(self, db: sqlite3.Connection) -> None:
+        self.busy.set()
+        assert self.let.wait(10)
+
+
 async def refused(what: Coroutine[Any, Any, Any]) -> str:
     with pytest.raises(StorageFailed) as raised:
         await what
@@ -215,15 +226,10 @@ def test_an_error_that_somebody_keeps_does_not_keep_the_wal(tmp_path: Path) -> N
 def test_the_event_loop_waits_for_no_disk(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with opened(tmp_path) as database:
-            busy, let = threading.Event(), threading.Event()
-
-            def slow(db: sqlite3.Connection) -> None:
-                busy.set()
-                assert let.wait(10)
-
+            slow = Slow()
             work = [asyncio.ensure_future(database.write(slow)), asyncio.ensure_future(database.read(slow))]
-            await asyncio.to_thread(busy.wait)
-            let.set()  # reached although both threads wait for it
+            await asyncio.to_thread(slow.busy.wait)
+            slow.let.set()  # reached although both threads wait for it
             await asyncio.gather(*work)
 
     asyncio.run(scenario())
@@ -260,16 +266,11 @@ def test_a_version_lasts_until_somebody_commits(tmp_path: Path) -> None:
 def test_there_is_no_version_where_asking_might_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def scenario() -> None:
         async with opened(tmp_path) as database:
-            busy, let = threading.Event(), threading.Event()
-
-            def slow(db: sqlite3.Connection) -> None:
-                busy.set()
-                assert let.wait(10)
-
+            slow = Slow()
             reading = asyncio.ensure_future(database.read(slow))
-            await asyncio.to_thread(busy.wait)
+            await asyncio.to_thread(slow.busy.wait)
             assert database.version() is None
-            let.set()
+            slow.let.set()
             await reading
             assert database.version() is not None
         monkeypatch.setattr(connections, "find_journal", lambda path: connections.Journal.ROLLBACK)
